@@ -36,7 +36,10 @@ impl Clearance {
             "begin" => self.begin(told, links)?,
             "import" => what = Some(Self::import(event.get("what")?, links)?),
             "balances" => self.answer(format!("balances {}", event.get("of")?), told.lost)?,
-            "spent" => self.answer("spent".to_owned(), told.lost)?,
+            "spent" => {
+                self.answer("spent".to_owned(), told.lost)?;
+                self.spent(event.number("count")?, told.lost, links);
+            }
             "detection" => {}
             "end" => return self.end(links),
             other => return unknown(other),
@@ -55,6 +58,7 @@ impl Clearance {
                 self.take_in(what, links);
             }
         }
+        self.found(told, links);
         for effect in &told.effects {
             self.effect(effect, links)?;
         }
@@ -116,7 +120,7 @@ impl Clearance {
         }
         let words = match what.split_once(':').map_or(what, |(kind, _)| kind) {
             "vote" => "attestation".to_owned(),
-            "operation" => "equivocation".to_owned(),
+            "operation" => "operation".to_owned(),
             "block" | "attestation" | "tick" => what.to_owned(),
             // Payloads and votes on them are of no use after a restart.
             _ => return,
@@ -124,12 +128,33 @@ impl Clearance {
         let final_root = self.finalized.split_once('@').map_or("", |(_, root)| root);
         let lives = block_root(what).is_some_and(|root| links.descends(root, final_root));
         let must = lives || what.starts_with("tick:");
-        if block_root(what).is_some() {
-            // Slashings in a block that prove something new go before it.
+        if block_root(what).is_some() || words == "operation" {
+            // What an attester slashing proves that is new goes before it or its block.
             let words = "record equivocation".to_owned();
             links.records.push_back(Recorded { words, must: false });
         }
         links.records.push_back(Recorded { words: format!("record {words}"), must });
+    }
+
+    /// Notes the record of operations that are spent, if there are any.
+    fn spent(&self, count: u64, lost: Lost, links: &mut Links) {
+        if self.records && count > 0 && lost == Lost::Nothing {
+            links
+                .records
+                .push_back(Recorded { words: format!("record spent:{count}"), must: true });
+        }
+    }
+
+    /// Notes the records of the operations that prove the offences of a step, which go before what
+    /// else follows from it. The pool may have no room for one.
+    fn found(&self, told: &Told<'_>, links: &mut Links) {
+        let proves = |verb: &str| matches!(verb, "equivocation" | "double_vote" | "surround_vote");
+        if self.records {
+            for _ in told.effects.iter().filter(|effect| proves(effect.verb)) {
+                let words = "record operation".to_owned();
+                links.records.push_back(Recorded { words, must: false });
+            }
+        }
     }
 
     fn effect(&mut self, effect: &super::Words<'_>, links: &mut Links) -> Outcome {

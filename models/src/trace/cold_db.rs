@@ -139,9 +139,13 @@ fn receive(words: &str, links: &mut Links) -> Outcome {
     if !links.present.clearance {
         return Ok(());
     }
-    let fits = |sent: &str| {
-        sent == words || (sent == "record attestation" && words.starts_with("record attestation:"))
+    // Of a vote by gossip and of an operation, the words of the import do not tell those of the
+    // record.
+    let of_kind = |sent: &str| {
+        matches!(sent, "record attestation" | "record operation")
+            && words.strip_prefix(sent).is_some_and(|rest| rest.starts_with(':'))
     };
+    let fits = |sent: &str| sent == words || of_kind(sent);
     while links.records.front().is_some_and(|record| !fits(&record.words) && !record.must) {
         links.records.pop_front();
     }
