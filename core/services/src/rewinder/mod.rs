@@ -70,8 +70,8 @@
 //!   proposer: then a state of a pinned block on top of the parent is asked, if the trail has one
 //!   (I9 of the HotDB). Whom that does not know, the parent does not know, and a bad signature is
 //!   bad there, too: so the block is refused before a claim and a replay. Otherwise the parent's
-//!   state is asked once it is there, before any empty slot is run. So
-//!   a block without a registered key's signature has no state advanced into another epoch. Where
+//!   state is asked once it is there, before any empty slot is run. So a block without a registered
+//!   key's signature has no state advanced into another epoch. Where
 //!   none of this tells whether the slot is the proposer's, the parent's state is taken to the
 //!   start of the block's epoch, under a claim. The proposer is checked there, and the state is
 //!   posted, so that the next block finds it. Whoever has a registered key has a branch advanced
