@@ -285,12 +285,13 @@ fn a_torn_quarantine_that_is_never_told_the_chain_ends_all_with_its_cause() {
     client.tick(10, Duration::ZERO);
     client.rest();
     assert_eq!(submit(client, ToyBlock::new(1, 0, 1)).wait().reason(), "fault");
-    let report = blocksmith.stop();
+    // A stop before the last question would be the cause of the end, and not the tear.
     let cause = Cause::Torn { service: ServiceName::Quarantine };
+    assert!(notices.iter().any(|notice| notice == Notice::Escalated { cause }));
+    let report = blocksmith.stop();
     assert_eq!((report.cause, report.joined, report.panicked.len()), (Some(cause), 6, 0));
     // The tick's panic, the tear, and sixteen lost questions.
     assert_eq!(report.panics, 18);
-    assert!(notices.iter().any(|notice| notice == Notice::Escalated { cause }));
 }
 
 #[test]
