@@ -25,14 +25,13 @@
 //! **Limits.** Of the blocks that finality has passed the store remembers
 //! [`machine::Limits::passed`]. A vote that a block carried for an older one is not counted again.
 //! One for a block that an earlier finality than the point's had excluded is counted until the
-//! point's comes, and was not counted from the earlier one on.
-//! The votes that a block carried go with it when finality passes it, for the slashing detector,
-//! too. If one of them was
-//! a validator's latest and came in no other way, the one before it counts after a restart. If
+//! point's comes, and was not counted from the earlier one on. The votes that a block carried go
+//! with it when finality passes it, for the slashing detector, too. If one of them was a
+//! validator's latest and came in no other way, the one before it counts after a restart. If
 //! finality passes a block in the very slot of a vote for it, that vote counts for nothing; after a
-//! restart it takes the weight of its validator's older vote away all the same. If a validator voted
-//! twice in one epoch, which is slashable, and finality has excluded the block of its first vote,
-//! then its second vote counts after a restart and did not before.
+//! restart it takes the weight of its validator's older vote away all the same. If a validator
+//! voted twice in one epoch, which is slashable, and finality has excluded the block of its first
+//! vote, then its second vote counts after a restart and did not before.
 //!
 //! **Blocking.** It runs before any thread is started, and waits for nothing but the processor. Its
 //! cost is one transition for each block since finality.
