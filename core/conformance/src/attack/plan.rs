@@ -52,8 +52,8 @@ impl Plan {
         self.bursts.get(at).is_some_and(|burst| !burst.is_empty())
     }
 
-    /// Returns whether the attacker sends an exact copy of a block or an attestation, whichever peer
-    /// it comes from: one with another signature is none.
+    /// Returns whether the attacker sends an exact copy of a block or an attestation, whichever
+    /// peer it comes from: one with another signature is none.
     pub(super) fn copies(&self, honest: &Shot) -> bool {
         self.bursts.iter().flatten().chain(&self.again).any(|shot| match (shot, honest) {
             (Shot::Block(one, _), Shot::Block(other, _)) => one == other,

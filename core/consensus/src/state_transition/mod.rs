@@ -324,9 +324,9 @@ fn signature_set_at<P: Preset>(
 /// Of a validator that the state of an earlier ancestor (`whose`) does not know nothing is known: a
 /// block between may register it. But nobody proposes in the epoch of its registration. If the
 /// parent's state does not know the validator, that is final at any slot: only `process_deposit`
-/// adds to the registry, and empty slots run no operations. So it is if the state of a descendant of
-/// the parent does not know the validator. Of such a state nothing but the key is asked: its epoch's
-/// proposers may be another branch's.
+/// adds to the registry, and empty slots run no operations. So it is if the state of a descendant
+/// of the parent does not know the validator. Of such a state nothing but the key is asked: its
+/// epoch's proposers may be another branch's.
 ///
 /// The outcome is that of the transition. A registered key never changes, in phase0 the fork does
 /// not either, and an epoch's proposers are fixed when it begins (`duties`). Only where a block

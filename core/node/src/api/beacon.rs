@@ -267,9 +267,9 @@ impl<P: Preset> Beacon<P> {
         Ok(state)
     }
 
-    /// Returns the state of the head at a slot that lies too far ahead for one task, as after a long
-    /// gap without blocks: a validator's duty is what ends it. The states on the way are kept by the
-    /// HotDB, so later calls begin at the last of them.
+    /// Returns the state of the head at a slot that lies too far ahead for one task, as after a
+    /// long gap without blocks: a validator's duty is what ends it. The states on the way are kept
+    /// by the HotDB, so later calls begin at the last of them.
     ///
     /// # Errors
     /// Those of the client; `TooFar` for another block, or beyond [`LEGS`] legs.

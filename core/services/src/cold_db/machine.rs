@@ -375,8 +375,8 @@ impl<C: Consensus> ColdDb<C> {
 
     /// Drops ticks of the run around the place of an entry that is not there, but for the first two
     /// and the last (I4). The first two ticks after an item count the votes that waited for their
-    /// slots. Of later ones, with nothing between, the last says all. The clock at the point's block
-    /// is the first of its run, as what came before it is gone.
+    /// slots. Of later ones, with nothing between, the last says all. The clock at the point's
+    /// block is the first of its run, as what came before it is gone.
     fn trim_ticks(&mut self, number: u64) {
         let is_tick = |(_, kind): &(&u64, &Kind<C::Root>)| matches!(kind, Kind::Tick(_));
         let before = self.journal.range(..number).rev().take_while(is_tick);

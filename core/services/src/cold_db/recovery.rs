@@ -303,8 +303,8 @@ impl<C: Consensus> Rebuilt<'_, C> {
         let vote = item.identity().clone();
         let evidence = IndexedVote { vote, indices };
         if !self.hot_db.contains(evidence.vote.beacon_block_root) {
-            // What was recorded was a vote for a block of the tree, which finality has passed since.
-            // It may be one half of an offence all the same.
+            // What was recorded was a vote for a block of the tree, which finality has passed
+            // since. It may be one half of an offence all the same.
             let attestation = item.item().clone();
             let effects =
                 self.clearance.resume_detection(self.consensus, evidence.clone(), attestation);

@@ -34,9 +34,10 @@ pub struct Limits {
     pub proposers: usize,
     /// Roots of pruned blocks remembered, so that a request for one is answered `Pruned`.
     pub pruned_roots: usize,
-    /// How many slots a state may be advanced after its block, or after the last state of that block
-    /// that is there, at least 1. A request for more is answered `TooFar`: no task of a worker takes
-    /// more empty slots than this. After a longer gap without blocks, who has to goes in legs.
+    /// How many slots a state may be advanced after its block, or after the last state of that
+    /// block that is there, at least 1. A request for more is answered `TooFar`: no task of a
+    /// worker takes more empty slots than this. After a longer gap without blocks, who has to goes
+    /// in legs.
     pub distance: u64,
 }
 

@@ -47,7 +47,8 @@ impl Arbitrary for History {
                 let root = ancestor(&blocks, parent, TOY.start_slot(epoch));
                 Checkpoint { epoch, root }
             });
-            // No vote waits for its slot while finality moves: see the limits that `recovery` states.
+            // No vote waits for its slot while finality moves: see the limits that `recovery`
+            // states.
             if finalizes.is_some() && votes > 0 && waiting == clock {
                 clock += 1;
                 inputs.push(Input::Tick(clock));
