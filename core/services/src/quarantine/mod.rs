@@ -48,6 +48,9 @@
 //!   nothing below the block is judged, and the block may come again (L5).
 //! - I9 An item that failed the Rewinder's check is remembered with the reason, so a copy of it is
 //!   refused without another check (Q5).
+//!   A single vote that differs from the first one of its validator and target epoch is ignored by
+//!   its topic. The first such one is checked and passed on to Clearance all the same, so that the
+//!   slashing detector sees both.
 //! - I10 The number of steps to take an item out is logarithmic in what is held, however many items
 //!   wait for the same root or slot.
 //! - I11 Peers share what is checked: what is ready is served by a fair queue of each kind, and a

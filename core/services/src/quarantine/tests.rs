@@ -34,6 +34,8 @@ struct Node {
     /// Payloads that Clearance was told of.
     payloads: Vec<u8>,
     cleared: Vec<u8>,
+    /// Ids of the gossip votes that Clearance was given.
+    votes: Vec<u8>,
     /// The head as Clearance would tell it.
     head: u8,
     /// Items on the way into Clearance, which answers as soon as the event is through.
@@ -58,6 +60,7 @@ impl Node {
             needed_payloads: Vec::new(),
             payloads: Vec::new(),
             cleared: Vec::new(),
+            votes: Vec::new(),
             head: 0,
             imports: VecDeque::new(),
             next: 0,
@@ -93,10 +96,12 @@ impl Node {
                     let job = Job::Operation { operation, root: self.head, slot };
                     assert!(self.checks.insert(request, job).is_none(), "a number is used once");
                 }
-                Effect::ClearAttestation { request, .. } | Effect::ClearVote { request, .. } => {
+                Effect::ClearVote { request, vote } => {
+                    self.votes.push(vote.item().identity().vote.id);
                     self.imports.push_back(request);
                 }
-                Effect::ClearOperation { request, .. }
+                Effect::ClearAttestation { request, .. }
+                | Effect::ClearOperation { request, .. }
                 | Effect::ClearPayloadVote { request, .. } => self.imports.push_back(request),
                 Effect::ClearPayload { root } => self.payloads.push(root),
                 Effect::NeedPayload { root } => self.needed_payloads.push(root),

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use super::Quarantine;
 use super::judgement::Judgement;
-use crate::consensus::{Consensus, Header, Slot, ValidatorIndex};
+use crate::consensus::{Consensus, Header, Slot, ValidatorIndex, Vote};
 use crate::gossip::{
     ATTESTATION_PROPAGATION_SLOT_RANGE, MAXIMUM_GOSSIP_CLOCK_DISPARITY_MS, OperationHeader,
     OperationKind, VoteHeader, VoteTopic,
@@ -28,9 +28,10 @@ use crate::verdict::{
 };
 
 impl<C: Consensus> Quarantine<C> {
-    /// Judges a gossip vote.
+    /// Judges a gossip vote. One that differs from the first of its place is ignored by its topic,
+    /// whatever is wrong with it. It is checked all the same, as the two may be an offence.
     pub(super) fn judge_vote(&self, consensus: &C, header: &VoteHeader<C::Root>) -> Judgement<C> {
-        use Judgement::{AwaitRoot, AwaitSlot, Check};
+        use Judgement::AwaitSlot;
         let (vote, target) = (&header.vote, header.vote.target);
         if vote.slot > self.slot.saturating_add(consensus.slots_per_epoch()) {
             return Judgement::ignore(IgnoreReason::FutureSlot);
@@ -56,7 +57,18 @@ impl<C: Consensus> Quarantine<C> {
         if let Some(reason) = self.gossip.repeats(header) {
             return Judgement::ignore(reason);
         }
-        let head = vote.beacon_block_root;
+        match self.judge_branch(consensus, vote) {
+            Judgement::Final(_) if self.gossip.contradicts(header) => {
+                Judgement::ignore(IgnoreReason::SecondVote)
+            }
+            judgement => judgement,
+        }
+    }
+
+    /// Judges a gossip vote by the blocks that it names.
+    fn judge_branch(&self, consensus: &C, vote: &Vote<C::Root>) -> Judgement<C> {
+        use Judgement::{AwaitRoot, Check};
+        let (head, target) = (vote.beacon_block_root, vote.target);
         if self.unviable.contains(&head) || self.unviable.contains(&target.root) {
             return Judgement::reject(RejectReason::InvalidAncestor);
         }
@@ -131,7 +143,8 @@ impl<C: Consensus> Quarantine<C> {
         own.max(consensus.start_slot(consensus.epoch_at(self.slot)))
     }
 
-    /// Passes a valid vote on to Clearance, unless one of the same validator came first.
+    /// Passes a valid vote on to Clearance, unless two of the same validator came first. One that
+    /// came second is ignored by its topic, and passed on for the slashing detector's sake.
     pub(super) fn valid_vote(
         &mut self,
         request: RequestId,
@@ -145,7 +158,7 @@ impl<C: Consensus> Quarantine<C> {
             VoteTopic::Subnet(_) => vote.evidence().indices.first().copied(),
             VoteTopic::Aggregate(_) => None,
         };
-        if attester.is_some_and(|index| self.gossip.has_voted(epoch, index)) {
+        if attester.is_some_and(|index| self.gossip.has_voted_twice(epoch, index)) {
             self.second_vote(number, effects);
             return;
         }
@@ -181,8 +194,8 @@ impl<C: Consensus> Quarantine<C> {
         self.reject(consensus, number, reason, effects);
     }
 
-    /// Ignores a vote that was checked though another one of its validator was accepted. A copy of
-    /// it then costs a look-up (I9).
+    /// Ignores a vote that was checked and is not passed on, as another one of its validator was
+    /// accepted. A copy of it then costs a look-up (I9).
     fn second_vote(&mut self, number: Number, effects: &mut Vec<Effect<C>>) {
         if let Some(item) = self.table.item(number) {
             self.second_votes.insert(item.key());

@@ -5,14 +5,17 @@
 //!   can shadow no honest one.
 //! - S2 Votes are kept by target epoch. An epoch is dropped once no vote of it is propagated any
 //!   more, so at most as many epochs are kept as the range of propagation touches. Within one,
-//!   there is at most one entry for each validator that has voted, and one for each that has
-//!   aggregated. An aggregate that another one covers is not kept.
+//!   there is at most one entry for each validator that has voted, at most two places of it, and
+//!   one entry for each validator that has aggregated. An aggregate that another one covers is not
+//!   kept.
 //! - S3 Blocks are counted by slot and proposer from the time they are passed on to Clearance;
 //!   there is one entry at most for each block that Clearance has or is to have. Entries up to the
 //!   finalised slot are dropped, as blocks from there are ignored.
 //! - S4 Operations are kept by the validators that they are about, the newest `remembered` of each
 //!   kind, the oldest forgotten first. What is forgotten is checked again.
-//! - S5 A payload vote is marked when its signature has been verified. The mark is taken back if
+//! - S5 Of each validator and target epoch two different single votes pass: the first is accepted,
+//!   and the second is shown to Clearance, as the two are an offence.
+//! - S6 A payload vote is marked when its signature has been verified. The mark is taken back if
 //!   Clearance loses the vote. Marks of slots before the last one are dropped; a slot has one for
 //!   each member of its committees at most.
 
@@ -55,8 +58,11 @@ struct Proposals {
 /// The votes of one target epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Votes<R> {
-    members: BTreeSet<Member<R>>,
-    attesters: BTreeSet<ValidatorIndex>,
+    /// The places of single votes, each with the root of the attestation data; without it where a
+    /// second vote was cast, as no third is of use.
+    members: BTreeMap<Member<R>, Option<R>>,
+    /// Who has cast a single vote, and whether a second one, too.
+    attesters: BTreeMap<ValidatorIndex, bool>,
     aggregators: BTreeSet<ValidatorIndex>,
     /// By root of the attestation data; none of a row's bits are a subset of another's.
     aggregates: BTreeMap<R, Vec<Bits>>,
@@ -65,8 +71,8 @@ struct Votes<R> {
 impl<R> Default for Votes<R> {
     fn default() -> Self {
         Self {
-            members: BTreeSet::new(),
-            attesters: BTreeSet::new(),
+            members: BTreeMap::new(),
+            attesters: BTreeMap::new(),
             aggregators: BTreeSet::new(),
             aggregates: BTreeMap::new(),
         }
@@ -92,7 +98,8 @@ impl<R: Copy + Ord> Seen<R> {
         let votes = self.epochs.get(&header.vote.target.epoch)?;
         match header.topic {
             VoteTopic::Subnet(_) => {
-                votes.members.contains(&member(header)?).then_some(IgnoreReason::SecondVote)
+                let first = *votes.members.get(&member(header)?)?;
+                first.is_none_or(|data| data == header.data).then_some(IgnoreReason::SecondVote)
             }
             VoteTopic::Aggregate(aggregator) => {
                 let rows = votes.aggregates.get(&header.data);
@@ -105,33 +112,50 @@ impl<R: Copy + Ord> Seen<R> {
         }
     }
 
-    /// Returns whether a single attestation of this validator for this target epoch was accepted.
-    pub(super) fn has_voted(&self, epoch: Epoch, validator: ValidatorIndex) -> bool {
-        self.epochs.get(&epoch).is_some_and(|votes| votes.attesters.contains(&validator))
+    /// Returns whether a single vote is the second one of its place, with other data than the
+    /// first.
+    pub(super) fn contradicts(&self, header: &VoteHeader<R>) -> bool {
+        let is_single = matches!(header.topic, VoteTopic::Subnet(_));
+        let votes = self.epochs.get(&header.vote.target.epoch).filter(|_| is_single);
+        let first = votes.and_then(|votes| votes.members.get(&member(header)?));
+        first.is_some_and(|data| data.is_some_and(|data| data != header.data))
     }
 
-    /// Marks a vote that is accepted; `attester` is who casts it, if it is a single attestation.
-    /// Returns the reason, and marks nothing, if it repeats another one.
+    /// Returns whether a single attestation of this validator for this target epoch was accepted.
+    pub(super) fn has_voted(&self, epoch: Epoch, validator: ValidatorIndex) -> bool {
+        self.epochs.get(&epoch).is_some_and(|votes| votes.attesters.contains_key(&validator))
+    }
+
+    /// Returns whether two single attestations of this validator for this target epoch have passed.
+    pub(super) fn has_voted_twice(&self, epoch: Epoch, validator: ValidatorIndex) -> bool {
+        let votes = self.epochs.get(&epoch);
+        votes.and_then(|votes| votes.attesters.get(&validator)).is_some_and(|twice| *twice)
+    }
+
+    /// Marks a vote that Clearance has; `attester` is who casts it, if it is a single attestation.
+    /// Returns the reason if it repeats another one. It is then not accepted, and marked only as
+    /// its validator's second vote.
     pub(super) fn accept_vote(
         &mut self,
         header: &VoteHeader<R>,
         attester: Option<ValidatorIndex>,
     ) -> Option<IgnoreReason> {
+        if let Some(reason) = self.repeats(header) {
+            return Some(reason);
+        }
         let epoch = header.vote.target.epoch;
         let voted = attester.is_some_and(|index| self.has_voted(epoch, index));
-        let repeats = self.repeats(header).or(voted.then_some(IgnoreReason::SecondVote));
-        if repeats.is_none() {
-            self.mark_vote(header, attester);
-        }
-        repeats
+        self.mark_vote(header, attester, voted);
+        voted.then_some(IgnoreReason::SecondVote)
     }
 
-    fn mark_vote(&mut self, header: &VoteHeader<R>, attester: Option<ValidatorIndex>) {
+    fn mark_vote(&mut self, header: &VoteHeader<R>, attester: Option<ValidatorIndex>, twice: bool) {
         let votes = self.epochs.entry(header.vote.target.epoch).or_default();
         match header.topic {
             VoteTopic::Subnet(_) => {
-                votes.members.extend(member(header));
-                votes.attesters.extend(attester);
+                let data = (!twice).then_some(header.data);
+                votes.members.extend(member(header).map(|place| (place, data)));
+                votes.attesters.extend(attester.map(|index| (index, twice)));
             }
             VoteTopic::Aggregate(aggregator) => {
                 votes.aggregators.insert(aggregator);

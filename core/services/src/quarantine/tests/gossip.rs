@@ -57,42 +57,92 @@ impl Node {
 
 #[test]
 fn the_first_vote_of_a_validator_and_target_is_accepted_and_marked_then_alone() {
-    // A forged one marks nothing; then the vote, its copy, another one, and a forged other one.
+    // A forged one marks nothing; then the vote, its copy under another signature, and two forged
+    // ones of other data: at the same place, and at another slot.
     let mut node = with_block();
-    assert_eq!(
-        node.single(ToyAttestation { id: 71, valid: false, ..VOTE }),
-        ("invalid", "bad_signature")
-    );
+    let forged = |id, slot| ToyAttestation { id, slot, valid: false, ..VOTE };
+    assert_eq!(node.single(forged(71, 9)), ("invalid", "bad_signature"));
     assert_eq!(node.single(VOTE), ("valid", "ok"));
-    for id in [70, 72] {
-        let attestation = ToyAttestation { id, ..VOTE };
-        let item = Item::Single { attestation, subnet: attestation.validator };
-        assert_eq!(node.unchecked(item), ("ignored", "second_vote"));
-    }
-    let forged = ToyAttestation { id: 73, slot: 10, valid: false, ..VOTE };
-    assert_eq!(node.single(forged), ("ignored", "second_vote"));
-    assert_eq!(node.single(ToyAttestation { id: 74, slot: 10, ..VOTE }).1, "second_vote");
+    let copy = Item::Single { attestation: forged(70, 9), subnet: 1 };
+    assert_eq!(node.unchecked(copy), ("ignored", "second_vote"));
+    assert_eq!(node.single(forged(72, 9)), ("ignored", "second_vote"));
+    assert_eq!(node.single(forged(73, 10)), ("ignored", "second_vote"));
+    assert_eq!(node.votes, [70]);
 }
 
 #[test]
-fn a_second_vote_is_checked_once_and_a_forged_one_is_junk_of_all_who_brought_it() {
-    // Validator 1 has voted. Peer 9, proven, brings another vote of it, and then a forged one, for
-    // whose copy by proven peer 8 there is no place. Then copies of both.
+fn two_votes_of_a_validator_and_target_are_shown_and_a_third_is_not() {
+    // The second is of other data at the same place, or of another slot, and is ignored by its
+    // topic. Then another one at its place, which costs a look-up, and one of a third slot.
+    for slot in [9, 10] {
+        let mut node = with_block();
+        assert_eq!(node.single(VOTE), ("valid", "ok"));
+        let vote = |id, slot| ToyAttestation { id, slot, ..VOTE };
+        assert_eq!(node.single(vote(71, slot)), ("ignored", "second_vote"));
+        assert_eq!(node.votes, [70, 71], "both are shown");
+        let third = Item::Single { attestation: vote(72, slot), subnet: 1 };
+        assert_eq!(node.unchecked(third), ("ignored", "second_vote"));
+        assert_eq!(node.single(vote(73, 8)), ("ignored", "second_vote"));
+        assert_eq!(node.votes, [70, 71], "no third one is");
+    }
+}
+
+#[test]
+fn a_second_vote_is_ignored_for_any_fault_and_waits_for_its_block() {
+    // Validator 1 has voted. Another vote of it is for an invalid block, and one for a block that
+    // comes later.
+    let mut node = with_block();
+    assert_eq!(node.judge(ToyBlock::new(5, 1, 9).invalid()).0, "invalid");
+    assert_eq!(node.single(VOTE), ("valid", "ok"));
+    let invalid =
+        Item::Single { attestation: ToyAttestation { id: 71, head: 5, ..VOTE }, subnet: 1 };
+    assert_eq!(node.unchecked(invalid), ("ignored", "second_vote"));
+    let early = ToyAttestation { id: 72, head: 6, ..VOTE };
+    let early = node.hand_in(Item::Single { attestation: early, subnet: 1 }, 0);
+    assert_eq!(node.answer_to(early), ("pending", "unknown_block"));
+    assert_eq!(node.judge(ToyBlock::new(6, 1, 9)), ("valid", "ok"));
+    assert_eq!(
+        (node.answer_to(early), &node.votes[..]),
+        (("ignored", "second_vote"), &[70, 72][..])
+    );
+}
+
+#[test]
+fn a_second_vote_that_clearance_loses_may_come_again() {
+    let mut node = with_block();
+    assert_eq!(node.single(VOTE), ("valid", "ok"));
+    let second = Item::Single { attestation: ToyAttestation { id: 71, ..VOTE }, subnet: 1 };
+    let id = node.hand_in(second.clone(), 0);
+    let (request, job) = node.checks.pop_first().expect("it is checked");
+    let answer = node.work(job);
+    node.step(Event::Answered { request, answer });
+    let import = node.imports.pop_front().expect("it is on the way");
+    node.step(Event::NotImported { request: import });
+    assert_eq!(node.answer_to(id), ("dropped", "fault"));
+    assert_eq!(node.gossip(second), ("ignored", "second_vote"));
+    assert_eq!(node.votes, [70, 71, 71]);
+}
+
+#[test]
+fn a_later_vote_is_checked_once_and_a_forged_one_is_junk_of_all_who_brought_it() {
+    // Validator 1 has voted twice. Peer 9, proven, brings another vote of it, and then a forged
+    // one, for whose copy by proven peer 8 there is no place. Then copies of both.
     let mut node = Node::new(Limits { followers: 0, ..Limits::default() });
     node.prove(9, 1);
     node.prove(8, 2);
     let target = Checkpoint { epoch: 2, root: 0 };
     let vote = ToyAttestation { head: 0, target, ..VOTE };
     assert_eq!(node.single(vote), ("valid", "ok"));
+    assert_eq!(node.single(ToyAttestation { id: 75, ..vote }), ("ignored", "second_vote"));
     let proven = |node: &Node| node.machine.shares_of_blocks().proven;
     let hand_in = |node: &mut Node, attestation, peer| {
         node.hand_in(Item::Single { attestation, subnet: 1 }, peer)
     };
     let [valid, forged] =
         [(74, true), (73, false)].map(|(id, valid)| ToyAttestation { id, slot: 10, valid, ..vote });
-    let second = hand_in(&mut node, valid, 9);
+    let third = hand_in(&mut node, valid, 9);
     node.settle();
-    assert_eq!(node.answer_to(second), ("ignored", "second_vote"));
+    assert_eq!(node.answer_to(third), ("ignored", "second_vote"));
     assert_eq!(proven(&node), [0, 8, 9]);
     let junk = hand_in(&mut node, forged, 7);
     let copies = [8, 9].map(|peer| hand_in(&mut node, forged, peer));
