@@ -78,4 +78,7 @@ super::hazards! {
         "It passes to another peer that brought it, a proven one first";
     A17: "Invented roots take every request for what is missing",
         "The peers whose items wait take turns, proven ones first";
+    A20: "The second of two different votes of a validator is dropped by its topic, and nobody \
+          sees the offence",
+        "The topic ignores it, and it is shown to the slashing detector all the same";
 }

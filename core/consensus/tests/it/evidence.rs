@@ -14,8 +14,8 @@ use blocksmith::{Anchor, Blocksmith, Client, Config, NoticeReceiver};
 use blocksmith_consensus::{
     Attestation, AttestationData, DOMAIN_BEACON_ATTESTER, Minimal, Phase0, Root, SharedAttestation,
     SharedBlock, SignatureBytes, Signatures, SignedBeaconBlock, UpdateFlags, ValidatorIndex, Wire,
-    bls, get_beacon_committee, get_domain, process_attester_slashing, process_proposer_slashing,
-    state_transition,
+    bls, compute_subnet_for_attestation, get_beacon_committee, get_committee_count_per_slot,
+    get_domain, process_attester_slashing, process_proposer_slashing, state_transition,
 };
 use blocksmith_sync::Std;
 
@@ -158,6 +158,45 @@ fn offences_of_single_votes_blocks_and_votes_in_blocks_come_with_operations_that
         }
     }
     assert_eq!((votes, proposals), (1, 1));
+}
+
+#[test]
+fn two_votes_of_a_validator_by_gossip_come_with_an_operation_that_holds() {
+    // A validator votes on its subnet for the anchor, and then for the block at slot 1. The topic
+    // ignores the second vote.
+    let (services, mut notices) = start();
+    let client = services.client();
+    let first = advanced(&genesis(), 1);
+    let first = complete(&first, draft(&first));
+    submit(client, &first);
+    let state = advanced(&apply(&genesis(), &first), 2);
+    let votes = [&advanced(&genesis(), 2), &state].map(|state| {
+        let data = all_votes(state)[0].data.clone();
+        signed(state, &data, &[1])
+    });
+    let data = &votes[0].value().data;
+    let subnet = compute_subnet_for_attestation::<Minimal>(
+        get_committee_count_per_slot(&state, data.target.epoch).unwrap(),
+        data.slot,
+        data.index,
+    );
+    let voter = get_beacon_committee(&state, data.slot, data.index).unwrap()[1];
+    let words = votes.map(|vote| client.submit_single_attestation(vote, subnet, 0, 1).wait());
+    assert_eq!(words.map(|verdict| verdict.reason()), ["ok", "second_vote"]);
+    client.rest();
+    services.stop();
+
+    let offences = notices.iter().filter_map(|notice| match notice {
+        Notice::DoubleVote { validators, slashing } => Some((validators, slashing)),
+        _ => None,
+    });
+    let offences: Vec<_> = offences.collect();
+    let [(validators, slashing)] = &offences[..] else { panic!("{offences:?}") };
+    assert_eq!(validators, &[voter]);
+    let mut state = state;
+    let verify = &mut Signatures::Verify;
+    process_attester_slashing(&mut state, slashing.value(), verify, &config()).unwrap();
+    assert!(is_slashed(&state, voter));
 }
 
 #[test]

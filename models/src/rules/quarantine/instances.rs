@@ -207,6 +207,19 @@ pub(super) fn votes(fault: Option<Fault>) -> Box<dyn Instance> {
     Box::new(model)
 }
 
+/// Three votes of one validator, from two peers.
+pub(super) fn second_votes(fault: Option<Fault>) -> Box<dyn Instance> {
+    let mut model = base(fault);
+    model.slow_imports = true;
+    model.before = vec![honest(block(1, 0, 8))];
+    model.palette = vec![
+        valid(single(70, 1), MALLORY),
+        valid(single(71, 1), OSCAR),
+        valid(single(72, 1), MALLORY),
+    ];
+    Box::new(model)
+}
+
 /// The same invalid items from two peers, again and again, and a valid block that both bring.
 pub(super) fn copies(fault: Option<Fault>) -> Box<dyn Instance> {
     let mut model = base(fault);

@@ -3,8 +3,8 @@
 use super::Fault;
 use super::instances::{
     clock, copies, equivocations, forged_copy, invented, kinds, late, limits, missing, orphans,
-    payloads, places, proof_lost, reverse_chain, shared_orphans, strangers, turns, votes,
-    votes_wait, window,
+    payloads, places, proof_lost, reverse_chain, second_votes, shared_orphans, strangers, turns,
+    votes, votes_wait, window,
 };
 use crate::hazard;
 use crate::rules::{Rule, Twin};
@@ -198,7 +198,7 @@ pub(in crate::rules) const RULES: &[Rule] = &[
         name: "first_votes",
         claim: "two votes of one validator, and an aggregate with a part of it, checked at the \
                 same time: one vote is accepted, and no part after the whole",
-        states: 1764,
+        states: 1509,
         model: || votes(None),
         twins: &[
             twin!(
@@ -218,6 +218,21 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                 "aggregates of the same data are not compared with each other"
             ),
         ],
+    },
+    Rule {
+        name: "second_votes",
+        claim: "three votes of one validator from two peers: one is accepted, and at least two \
+                are shown to Clearance",
+        states: 139,
+        model: || second_votes(None),
+        twins: &[twin!(
+            "second_votes_are_ignored_unlooked_at",
+            A20,
+            second_votes,
+            IgnoresSecondVotes,
+            "two votes of a validator are shown",
+            "a second vote of a validator is ignored before its check, and nobody sees the offence"
+        )],
     },
     Rule {
         name: "copies_cost_a_look_up",

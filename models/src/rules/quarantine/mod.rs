@@ -21,6 +21,7 @@
 //! | nothing waits beyond its patience | an item that waits was handed in less than `patience` slots ago |
 //! | no valid item is rejected | an item with nothing wrong is accepted, ignored or dropped |
 //! | one vote of a validator is accepted | of the single votes of one validator and target epoch |
+//! | two votes of a validator are shown | of the single votes of one validator and target epoch that have their verdicts, Clearance has all but those beyond two |
 //! | no part of an aggregate is accepted after it | the bits of an accepted aggregate are no subset of those of an earlier one of the same data |
 //! | an item is checked once | copies, by root and signature, come to one check |
 //! | a forged copy takes nothing from a block | a valid block is called a duplicate only of a block that Clearance has, or of a copy that is held |
@@ -60,6 +61,8 @@ enum Fault {
     RejectsBeyondLimits,
     /// Each single vote is taken for another validator's.
     OtherVoters,
+    /// A single vote is ignored unlooked at once another one of its validator was accepted.
+    IgnoresSecondVotes,
     /// Each aggregate is taken for one of other data.
     OtherData,
     /// What was found invalid is not remembered.

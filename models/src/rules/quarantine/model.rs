@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use blocksmith::consensus::{Checkpoint, Slot};
+use blocksmith::consensus::{Checkpoint, Epoch, Slot, ValidatorIndex};
 use blocksmith::hot_db::{self, HotDb};
 use blocksmith::quarantine::{Event, Item, ItemId, Limits, Quarantine, RequestId};
 use blocksmith::rewinder::Job;
@@ -33,6 +33,16 @@ impl Handed {
     pub(super) fn block(&self) -> Option<ToyBlock> {
         match self.item {
             Item::Block(block) => Some(block),
+            _ => None,
+        }
+    }
+
+    /// Returns validator and target epoch, if it is a single vote.
+    pub(super) fn voter(&self) -> Option<(ValidatorIndex, Epoch)> {
+        match self.item {
+            Item::Single { attestation, .. } => {
+                Some((attestation.validator, attestation.target.epoch))
+            }
             _ => None,
         }
     }
@@ -105,6 +115,8 @@ pub(super) struct Log {
     pub(super) payloads: BTreeSet<ToyRoot>,
     /// Blocks that Clearance has or is to have.
     pub(super) cleared: Vec<ToyBlock>,
+    /// Gossip votes that Clearance has or is to have.
+    pub(super) shown: BTreeSet<ToyRoot>,
     pub(super) parked_again: bool,
     pub(super) refused_what_is_awaited: bool,
 }

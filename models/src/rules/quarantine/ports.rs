@@ -82,6 +82,12 @@ impl Firewall {
             {
                 Some(Verdict::Ignore(IgnoreReason::Duplicate))
             }
+            Fault::IgnoresSecondVotes => {
+                let voter = handed.voter()?;
+                let mut accepted = state.log.accepted.iter();
+                let has_voted = accepted.any(|other| self.palette[*other].voter() == Some(voter));
+                has_voted.then_some(Verdict::Ignore(IgnoreReason::SecondVote))
+            }
             Fault::KeyIsRoot => {
                 let root = handed.block()?.root;
                 let is_sent = |(other, number): (&super::model::Handed, usize)| {
@@ -245,10 +251,11 @@ impl Firewall {
                 state.log.cleared.push(block);
                 state.importing.insert(request, Some(block.root));
             }
-            Effect::ClearAttestation { request, .. } | Effect::ClearVote { request, .. } => {
+            Effect::ClearVote { request, vote } => {
+                state.log.shown.insert(vote.item().identity().vote.id);
                 state.importing.insert(request, None);
             }
-            Effect::ClearPayloadVote { request, .. } => {
+            Effect::ClearAttestation { request, .. } | Effect::ClearPayloadVote { request, .. } => {
                 state.importing.insert(request, None);
             }
             Effect::CheckAtHead { .. } | Effect::ClearOperation { .. } => {

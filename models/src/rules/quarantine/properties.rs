@@ -44,6 +44,7 @@ pub(super) fn all() -> Vec<Property<Firewall>> {
             valid.all(|(_, item)| item.verdicts.iter().all(|word| word.class != "invalid"))
         }),
         always("one vote of a validator is accepted", one_vote),
+        always("two votes of a validator are shown", two_are_shown),
         always("no part of an aggregate is accepted after it", no_part),
         always("an item is checked once", |_, state| {
             state.log.items.iter().all(|item| item.checks <= 1)
@@ -126,15 +127,28 @@ fn patience_ends(model: &Firewall, state: &State) -> bool {
 }
 
 fn one_vote(model: &Firewall, state: &State) -> bool {
-    let votes = state.log.accepted.iter().filter_map(|number| match &model.palette[*number].item {
-        Item::Single { attestation, .. } => Some((attestation.validator, attestation.target.epoch)),
-        _ => None,
-    });
+    let votes = state.log.accepted.iter().filter_map(|number| model.palette[*number].voter());
     let mut votes: Vec<_> = votes.collect();
     let all = votes.len();
     votes.sort_unstable();
     votes.dedup();
     votes.len() == all
+}
+
+fn two_are_shown(model: &Firewall, state: &State) -> bool {
+    let second = IgnoreReason::SecondVote.word();
+    let mut votes = BTreeMap::new();
+    for (handed, item) in model.palette.iter().zip(&state.log.items) {
+        let Item::Single { attestation, .. } = &handed.item else { continue };
+        let mut verdicts = item.verdicts.iter();
+        let has_voted = verdicts.any(|word| word.class == "valid" || word.reason == second);
+        if let (Some(voter), true, true) = (handed.voter(), handed.valid, has_voted) {
+            let (decided, shown) = votes.entry(voter).or_insert((0, 0));
+            *decided += 1;
+            *shown += usize::from(state.log.shown.contains(&attestation.id));
+        }
+    }
+    votes.into_values().all(|(decided, shown): (usize, usize)| shown >= decided.min(2))
 }
 
 fn no_part(model: &Firewall, state: &State) -> bool {
