@@ -348,6 +348,25 @@ fn a_clock_that_was_far_ahead_is_followed_and_what_it_let_in_goes() {
 }
 
 #[test]
+fn a_clock_that_is_put_right_keeps_what_blocks_up_to_the_next_slot_include() {
+    // With an age of 8 slots. At slot 21 there are blocks of slots 13 to 15. The clock goes back to
+    // slot 13, which is still open, and then to slot 12, which is not.
+    let mut pool = Pool::new(LIMITS);
+    pool.handle(&(), Event::Tick { slot: 21 });
+    for slot in 13..=15 {
+        pool.handle(&(), block(1, slot, vec![by(&[0])]));
+    }
+    let kept = |pool: &Pool| {
+        let mut slots = (13..=15).filter(|slot| !pool.candidates([(*slot, 1)]).covered.is_empty());
+        (slots.next(), slots.last())
+    };
+    for (slot, expected) in [(13, (Some(13), Some(15))), (12, (Some(13), None))] {
+        pool.handle(&(), Event::Tick { slot });
+        assert_eq!(kept(&pool), expected, "{slot}");
+    }
+}
+
+#[test]
 fn votes_that_the_chain_includes_count_nothing_and_those_of_another_branch_count() {
     // Block 1 includes 0 and 1, block 2 of the other branch 2 and 3; there are 0 to 3 and 4 to 6.
     let next = Signed { committee: 1, data: 2, ..by(&[4, 5, 6]) };

@@ -537,6 +537,25 @@ mod tests {
     }
 
     #[test]
+    fn what_proves_two_votes_of_a_validator_is_recorded_beside_the_second() {
+        // Votes for the anchor and for the block on it.
+        let mut machine = clearance();
+        recorded(&mut machine, Import::Tick { slot: 3 });
+        recorded(&mut machine, block(1, 0, 1));
+        let [_, first] = votes(0);
+        let [_, second] = votes(1);
+        assert!(matches!(all_recorded(&mut machine, first)[..], [Record::Attestation { .. }]));
+        let records = all_recorded(&mut machine, second);
+        let [Record::Attestation { .. }, Record::Operation { operation, validators }] =
+            &records[..]
+        else {
+            panic!("{records:?}")
+        };
+        assert_eq!((operation.kind().word(), &validators[..]), ("attester slashing", &[1][..]));
+        assert!(machine.holds(operation));
+    }
+
+    #[test]
     fn a_message_that_a_panic_takes_leaves_the_machine_waiting_for_nothing() {
         // A tick, balances and spent operations are lost. The time is told all the same, and the
         // machine asks for the balances again.

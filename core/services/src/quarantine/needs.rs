@@ -318,6 +318,30 @@ mod tests {
     }
 
     #[test]
+    fn two_strangers_get_all_that_is_kept_for_them_in_turns() {
+        // Peer 99 is proven, and peers 1 and 2 are not; each waits for 64 blocks; 64 requests.
+        let mut needs = Needs::new();
+        for (peer, first) in [(1, 0), (2, 100), (99, 1000)] {
+            (first..first + 64).for_each(|root| assert!(needs.begin(root, peer, 0)));
+        }
+        let asked = needs.again(1, 64, |peer| peer == 99);
+        let of = |range: std::ops::Range<u64>| asked.iter().filter(|r| range.contains(r)).count();
+        assert_eq!([of(0..100), of(100..200), of(1000..2000)], [4, 4, 56]);
+    }
+
+    #[test]
+    fn a_round_that_is_cut_short_goes_on_where_it_was_cut() {
+        // Peer 9 is proven and waits for one block, peers 1 to 3 for many. Of eight requests one is
+        // kept for them; then peer 9 has no more.
+        let mut needs = Needs::new();
+        for (peer, roots) in [(9, "z"), (1, "abc"), (2, "def"), (3, "ghi")] {
+            roots.chars().for_each(|root| assert!(needs.begin(root, peer, 0)));
+        }
+        let asked: String = needs.again(1, 8, |peer| peer == 9).into_iter().collect();
+        assert_eq!(asked, "zadgbehc");
+    }
+
+    #[test]
     fn what_is_kept_goes_to_the_proven_once_the_others_have_theirs() {
         // Peer 1 waits for one block, proven peers 11 and 12 for many; sixteen requests a tick.
         let mut needs = Needs::new();

@@ -216,6 +216,12 @@ mod tests {
         assert_eq!(peers.points(7), WORST + 32);
         peers.tick(u64::MAX);
         assert_eq!(peers.points(7), 0);
+        // By 64 slots it may have been right.
+        let mut right = peers.clone();
+        right.tick(u64::MAX - 64);
+        assert_eq!(right.points(7), 0);
+        right.tick(u64::MAX - 63);
+        assert_eq!(right.points(7), 0);
         // It was wrong by more than 64 slots, so what the last slots had mended is not there yet.
         peers.tick(50);
         assert_eq!(peers.points(7), WORST);

@@ -104,3 +104,21 @@ impl Records {
 pub(super) fn agreed(one: Option<SigningRoot>, other: Option<SigningRoot>) -> Option<SigningRoot> {
     one.filter(|_| one == other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Records, Vote};
+
+    #[test]
+    fn of_attestations_by_target_those_stand_alone_that_no_other_one_surrounds_or_is_within() {
+        // From epoch 1 to 8 around 2 to 7, in both orders; and one beside each of them.
+        let vote = |(source, target)| Vote { source, target, signing_root: None };
+        for order in [[(1, 8), (2, 7), (2, 9), (0, 1)], [(0, 1), (2, 9), (2, 7), (1, 8)]] {
+            let records = Records { attestations: order.map(vote).to_vec(), ..Records::default() };
+            let sorted: Vec<_> = records.by_target().into_iter().collect();
+            let told = sorted.iter().map(|(vote, alone)| (vote.source, vote.target, *alone));
+            let expected = [(0, 1, true), (2, 7, false), (1, 8, false), (2, 9, true)];
+            assert_eq!(told.collect::<Vec<_>>(), expected);
+        }
+    }
+}

@@ -216,6 +216,22 @@ fn a_payload_that_is_missing_is_asked_for_again_until_the_patience_ends() {
 }
 
 #[test]
+fn a_child_that_passes_to_a_proven_peer_waits_for_the_payload_for_that_peer() {
+    // Patience of four slots. Peer 7's child, which proven peer 9 brings as well, waits till then.
+    // Whoever it was that brought it first, nothing is asked for afterwards.
+    let mut node = with_payloads(Limits { patience: 4, needs: 1, ..Limits::default() });
+    node.prove(9, 7);
+    let child = node.hand_in(Item::Block(ToyBlock::new(2, 1, 10)), 7);
+    node.hand_in(Item::Block(ToyBlock::new(2, 1, 10)), 9);
+    assert_eq!(node.needed_payloads, [1]);
+    node.event(Event::Tick { slot: 14, into_slot_ms: 0 });
+    assert_eq!(node.answer_to(child), ("dropped", "expired"));
+    let asked = node.needed_payloads.len();
+    node.event(Event::Tick { slot: 60, into_slot_ms: 0 });
+    assert_eq!(node.needed_payloads.len(), asked, "nothing waits for it");
+}
+
+#[test]
 fn a_child_whose_parent_finality_passes_while_it_waits_for_the_payload_is_refused() {
     // Block 5 of slot 8 is finalised; block 1 is on another branch.
     let mut node = with_payloads(Limits::default());

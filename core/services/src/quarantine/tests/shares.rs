@@ -4,6 +4,7 @@ use super::{Item, Limits, Node, node};
 use crate::consensus::Checkpoint;
 use crate::gossip::Operation;
 use crate::quarantine::Event;
+use crate::quarantine::fair::UNIT;
 use crate::rewinder::{Answer, Job, Lane};
 use crate::toy::{Toy, ToyAttestation, ToyBlock, ToyOperation};
 use crate::verdict::Quarantined;
@@ -274,6 +275,25 @@ fn a_proven_peers_copy_takes_an_item_out_of_the_backlog_of_a_peer_without_proof(
     assert_eq!(node.under_way(), [10, 11, 2]);
     node.settle();
     assert_eq!(node.answer_to(copy), ("ignored", "duplicate"));
+}
+
+#[test]
+fn a_look_at_the_shares_tells_what_a_check_costs_and_what_is_checked_for_strangers() {
+    // Peer 9 is proven and peer 7 is not. Each has a block under way, and peer 7 a vote as well,
+    // which peer 8 brings, too; peer 7 has a second block ready.
+    let mut node = Node::new(Limits { unproven: 1, ..Limits::default() });
+    node.prove(9, 1);
+    let stranger = node.hand_in(block(2), 7);
+    let copy = node.hand_in(block(2), 8);
+    node.hand_in(block(3), 9);
+    node.hand_in(single(1), 7);
+    node.hand_in(block(4), 7);
+    assert_eq!(node.checks.len(), 3);
+    let shares = node.machine.shares_of_blocks();
+    assert_eq!((shares.proven, shares.unproven), (vec![9], vec![stranger, copy]));
+    // Peer 9 has nothing ready, and peer 7's next turn is due.
+    let tags: Vec<_> = shares.tags.iter().map(|(peer, tag)| (*peer, tag - shares.now)).collect();
+    assert_eq!((tags, shares.check), (vec![(7, 0)], UNIT / 64));
 }
 
 #[test]

@@ -153,6 +153,21 @@ fn what_others_brought_as_well_is_theirs_when_there_is_no_room_for_its_owner() {
 }
 
 #[test]
+fn what_passes_on_gives_back_the_place_of_the_copy_that_goes() {
+    // A quota of one, and room for one copy. Peer 7's orphan, which peer 8 has brought as well,
+    // gives way to the block that it waits for. Then peer 9 brings the orphan, and peer 6 as well.
+    let limits = Limits { items_per_peer: 1, copies: 1, ..Limits::default() };
+    let mut node = Node::new(limits);
+    [7, 8].iter().for_each(|peer| {
+        node.hand_in(orphan(1), *peer);
+    });
+    node.hand_in(Item::Block(ToyBlock::new(101, 90, 4)), 7);
+    let [ninth, sixth] = [9, 6].map(|peer| node.hand_in(orphan(1), peer));
+    assert_eq!(node.answer_to(ninth), ("pending", "unknown_parent"));
+    assert_eq!(node.answer_to(sixth), ("ignored", "duplicate"));
+}
+
+#[test]
 fn what_gives_way_passes_to_a_proven_peer_before_others() {
     // Room for ten, one request a tick. Peer 8 has ten orphans, of which peers 7 and 9 bring the
     // first as well; peer 6, without proof, has one. What peer 9 waits for is asked for right after

@@ -140,6 +140,18 @@ fn a_loaded_state_wakes_those_whom_a_task_waits_for() {
 }
 
 #[test]
+fn a_task_wakes_a_general_worker_and_a_duty_the_reserved_one_as_well() {
+    // One is submitted while both wait.
+    for (lane, expected) in [(Lane::Queries, [true, false]), (Lane::Duties, [true, true])] {
+        let queue = queue(1);
+        let tokens = [queue.shared.general.prepare(), queue.shared.reserved.prepare()];
+        queue.submit(lane, Job::State { root: 0, slot: 4 }, ReplyTo::new(drop));
+        let woken = tokens.map(|token| token.wait_timeout(Duration::ZERO) == WaitOutcome::Woken);
+        assert_eq!(woken, expected, "{lane:?}");
+    }
+}
+
+#[test]
 fn the_ports_of_a_worker_reach_the_queue_and_the_hot_db() {
     // A state is claimed twice; a task is put back behind it; the state is posted and reported.
     let toy = Arc::new(Toy::default());

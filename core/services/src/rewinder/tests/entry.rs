@@ -39,6 +39,8 @@ struct Node {
     calls: Calls,
     /// How often a state was advanced.
     advances: Arc<AtomicUsize>,
+    /// The states that were claimed.
+    claims: Vec<StateKey<u8>>,
 }
 
 impl Node {
@@ -64,8 +66,8 @@ impl Node {
         let limits = Limits { checkpoint_slots: 1, passing_states: passing, ..Limits::default() };
         let hot_db = HotDb::new(&protocol, limits, 0, 0, ToyState::anchor());
         let lanes = Dispatcher::new(64, 8);
-        let (protocol, answers) = (Arc::new(protocol), Vec::new());
-        Self { protocol, hot_db, lanes, second: false, answers, calls, advances }
+        let (protocol, answers, claims) = (Arc::new(protocol), Vec::new(), Vec::new());
+        Self { protocol, hot_db, lanes, second: false, answers, calls, advances, claims }
     }
 
     /// Blocks 1 to 3 at slots 1 to 3. The state of block 1 has made room.
@@ -164,6 +166,7 @@ impl Ports<Scripted> for Node {
     fn post_committees(&mut self, _: CommitteesAt<Scripted>) {}
 
     fn claim(&mut self, key: StateKey<u8>) -> bool {
+        self.claims.push(key);
         self.lanes.claim(key)
     }
 
@@ -246,6 +249,32 @@ fn a_block_whose_slot_a_state_before_its_epoch_can_tell_claims_and_posts_nothing
     // The anchor's state and the block's.
     assert_eq!(node.hot_db.states(), 2);
     assert_eq!(Toy::default().slots_per_epoch, 4);
+}
+
+#[test]
+fn a_block_whose_proposer_the_hot_db_expects_claims_no_state_of_its_epoch() {
+    // The state that the first block is run from tells the proposers, and is not kept.
+    let mut node = Node::new(false, 0);
+    let protocol = Arc::get_mut(&mut node.protocol).expect("nobody else has it");
+    let of_slots =
+        |state: &ToyState| (state.slot / 4 == FAR / 4).then(|| (FAR - 3..=FAR).collect());
+    protocol.proposers = Box::new(of_slots);
+    assert_eq!(node.judge(&[ToyBlock::new(1, 0, FAR)]).0, [(1, "ok")]);
+    assert_eq!(std::mem::take(&mut node.claims), [(0, FAR - 3)]);
+    assert_eq!(node.judge(&[ToyBlock::new(2, 0, FAR - 1)]).0, [(2, "ok")]);
+    assert_eq!(node.claims, []);
+}
+
+#[test]
+fn a_block_whose_proposer_no_state_can_tell_is_checked_by_its_transition() {
+    // Signed, and not; of its parent's epoch, and of a later one.
+    let mut node = Node::new(false, 8);
+    let protocol = Arc::get_mut(&mut node.protocol).expect("nobody else has it");
+    protocol.propose = Box::new(|_, _, _| Ok(ProposerCheck::Unknown));
+    let good = [1, 2].map(|root| ToyBlock::new(root, 0, [3, FAR][usize::from(root) - 1]));
+    let bad = good.map(|block| ToyBlock { root: block.root + 50, ..block }.badly_signed());
+    assert_eq!(node.judge(&good).0, [(1, "ok"), (2, "ok")]);
+    assert_eq!(node.judge(&bad).0, [(51, "signature"), (52, "signature")]);
 }
 
 /// A forged block of [`FAR`] on each of the parents, and how they are answered.

@@ -6,8 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::scripted::Scripted;
-use crate::consensus::Consensus;
-use crate::consensus::{Checkpoint, Slot};
+use crate::consensus::{Checkpoint, Consensus, ProposerCheck, Slot};
 use crate::gossip::Operation;
 use crate::hot_db::CommitteesAt;
 use crate::hot_db::{CommitReply, Effect, Event, HotDb, Limits, StateAt, Trail, TrailReply};
@@ -161,6 +160,59 @@ fn what_another_worker_has_reported_since_the_trail_is_not_replayed_again() {
         assert_eq!(effects, [WorkerEffect::Loaded((3, 3)), WorkerEffect::Answer(answer)]);
         assert!(worker.is_idle());
     }
+}
+
+#[test]
+fn what_is_claimed_is_loaded_from_the_nearest_state_that_is_there_by_then() {
+    // Block 2 lies three parts after block 1. When its state is claimed, one ten slots before is
+    // there.
+    let (mut worker, effects) = load(block(ToyBlock::new(9, 2, 101)), trail(&[1, 100], 101, &[]));
+    assert_eq!(effects, [WorkerEffect::Claim((2, 100))]);
+    worker.handle(&Toy::default(), WorkerEvent::Claimed(true));
+    let TrailReply::Trail(mut nearer) = trail(&[1, 100], 101, &[]) else { panic!("a trail") };
+    nearer.blocks.remove(0);
+    let state = ToyState { block: 1, slot: 90, ..ToyState::anchor() };
+    nearer.start = StateAt { root: 1, slot: 90, state };
+    let effects =
+        worker.handle(&Toy::default(), WorkerEvent::Trail(TrailReply::Trail(nearer.clone())));
+    assert_eq!(effects, [WorkerEffect::Loaded((2, 100)), WorkerEffect::Proceed]);
+}
+
+#[test]
+fn a_state_of_a_blocks_epoch_that_is_there_by_the_claim_is_not_loaded_again() {
+    // The parent's state is at hand, and tells nothing of the epoch that begins with slot 128. When
+    // that slot's state is claimed, another worker has posted it.
+    let (mut protocol, _calls) = Scripted::new();
+    protocol.propose = Box::new(|state, block, _| {
+        let is_of_epoch = state.slot / 4 == block.slot / 4;
+        Ok(if is_of_epoch { ProposerCheck::Complete } else { ProposerCheck::Signed })
+    });
+    let trail = |slot| {
+        let start = StateAt { root: 0, slot, state: ToyState { slot, ..ToyState::anchor() } };
+        WorkerEvent::Trail(TrailReply::Trail(Box::new(Trail::<Scripted> {
+            start,
+            blocks: Vec::new(),
+            root: 0,
+            block_slot: 0,
+            slot: 130,
+            wanted: Vec::new(),
+            want_target: false,
+            expected_proposer: None,
+            descendant: None,
+            committees: None,
+        })))
+    };
+    let mut worker = Worker::Idle;
+    let job = Job::Block(identified::block(&protocol, ToyBlock::new(9, 0, 130)));
+    worker.handle(&protocol, WorkerEvent::Start(vec![job]));
+    let [WorkerEffect::Claim((0, 128))] = worker.handle(&protocol, trail(0))[..] else {
+        panic!("the epoch's first slot is claimed")
+    };
+    worker.handle(&protocol, WorkerEvent::Claimed(true));
+    let effects = worker.handle(&protocol, trail(128));
+    let [WorkerEffect::Loaded((0, 128)), WorkerEffect::Commit { .. }] = effects[..] else {
+        panic!("it is free, and the block is run")
+    };
 }
 
 #[test]
