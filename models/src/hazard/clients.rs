@@ -78,4 +78,7 @@ super::hazards! {
         "It passes to another peer that brought it, a proven one first";
     A17: "Invented roots take every request for what is missing",
         "The peers whose items wait take turns, proven ones first";
+    A18: "A proposer that equivocates makes items that wait for its blocks, uses up what is kept \
+          of its slot, and has the block ignored that the others build on",
+        "Each peer vouches for a few further blocks of a slot and proposer, by blocks that wait";
 }
