@@ -81,4 +81,7 @@ super::hazards! {
     A18: "A proposer that equivocates makes items that wait for its blocks, uses up what is kept \
           of its slot, and has the block ignored that the others build on",
         "Each peer vouches for a few further blocks of a slot and proposer, by blocks that wait";
+    A19: "One tick far ahead leaves a node without votes, boosts and attestations, although the \
+          clock has been put right",
+        "Machines follow a clock that steps back by more than jitter does, and no smaller step";
 }

@@ -17,6 +17,7 @@
 //! | `store` | Clearance, HotDB, ColdDB, recovery; a crash between any two writes | S1 to S5 |
 //! | `costs` | fork choice over roots that count their comparisons | A13 |
 //! | `protection` | slashing protection: rules and store; a crash between any two steps | V1 V2 V5 |
+//! | `clock` | fork choice, attestation pool, under a clock that is put right | A19 |
 //! | `detection` | Quarantine, worker, slashing detector and slashing protection | Q9 |
 //! | `waits` | none: a read-write lock by its policy, and messages | C6 C7 |
 //! | `adoption` | a client's queue for early votes, and the Quarantine in its place | C1 |
@@ -47,6 +48,7 @@ macro_rules! twin {
 mod adoption;
 mod ages;
 mod cache;
+mod clock;
 mod costs;
 mod detection;
 mod eth1;
@@ -182,6 +184,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         ages::RULES,
         store::RULES,
         costs::RULES,
+        clock::RULES,
         detection::RULES,
         waits::RULES,
         validator::RULES,
