@@ -78,6 +78,12 @@ super::hazards! {
         "It passes to another peer that brought it, a proven one first";
     A17: "Invented roots take every request for what is missing",
         "The peers whose items wait take turns, proven ones first";
+    A18: "A proposer that equivocates makes items that wait for its blocks, uses up what is kept \
+          of its slot, and has the block ignored that the others build on",
+        "Each peer vouches for a few further blocks of a slot and proposer, by blocks that wait";
+    A19: "One tick far ahead leaves a node without votes, boosts and attestations, although the \
+          clock has been put right",
+        "Machines follow a clock that steps back by more than jitter does, and no smaller step";
     A20: "The second of two different votes of a validator is dropped by its topic, and nobody \
           sees the offence",
         "The topic ignores it, and it is shown to the slashing detector all the same";

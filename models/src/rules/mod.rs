@@ -17,11 +17,12 @@
 //! | `store` | Clearance, HotDB, ColdDB, recovery; a crash between any two writes | S1 to S5 |
 //! | `costs` | fork choice over roots that count their comparisons | A13 |
 //! | `protection` | slashing protection: rules and store; a crash between any two steps | V1 V2 V5 |
+//! | `clock` | fork choice, attestation pool, under a clock that is put right | A19 |
 //! | `detection` | Quarantine, worker, slashing detector and slashing protection | Q9 |
 //! | `waits` | none: a read-write lock by its policy, and messages | C6 C7 |
 //! | `adoption` | a client's queue for early votes, and the Quarantine in its place | C1 |
 //! | `turns` | the dispatcher as time goes on: liveness | Q8 |
-//! | `quarantine` | Quarantine, HotDB | Q3 Q7 Q11, A1 A2 A3 A5 A7 A8 A9 A11 A14, C1 C2 C10 C13 C14 C15 |
+//! | `quarantine` | Quarantine, HotDB | Q3 Q7 Q11, A1 A2 A3 A5 A7 A8 A9 A11 A14 to A18, C1 C2 C10 C13 C14 C15 |
 //! | `validator` | BeaconValidator, in one process or two, and its successors | V1 to V8 V11, D1 to D5, P4 P5 P7, L5 L6, M9 |
 //! | `ptc` | PayloadAttestation with its lists; the design that it comes from | V7 to V10, D1 to D5, P1 to P8 |
 //! | `eth1` | Eth1Monitor | E1 to E6 |
@@ -47,6 +48,7 @@ macro_rules! twin {
 mod adoption;
 mod ages;
 mod cache;
+mod clock;
 mod costs;
 mod detection;
 mod eth1;
@@ -182,6 +184,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
         ages::RULES,
         store::RULES,
         costs::RULES,
+        clock::RULES,
         detection::RULES,
         waits::RULES,
         validator::RULES,

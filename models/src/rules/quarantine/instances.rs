@@ -144,6 +144,28 @@ pub(super) fn equivocations(fault: Option<Fault>) -> Box<dyn Instance> {
     Box::new(model)
 }
 
+/// Two blocks of one slot and proposer are kept, and the first is there. One peer has a block that
+/// waits for each of five more, and another peer builds on a seventh.
+pub(super) fn vouching(fault: Option<Fault>) -> Firewall {
+    let mut model = base(fault);
+    let limits = Limits { window: 1, unproven: 1, ..model.limits };
+    model.limits = Limits { equivocations: 1, awaited_equivocations: 2, ..limits };
+    // Mallory vouches for four, and Alice for one.
+    model.counts = Counts { window: 1, imports: 2 + 4 + 1, ..model.counts };
+    // Both are proven. A forged block of a slot that has not come waits without a check, so that
+    // nobody is found out.
+    let proofs = [honest(block(60, 0, 2)), valid(block(61, 60, 3), MALLORY)];
+    let waits = |parent| hostile(forged(100 + parent, parent, START + 2), MALLORY);
+    model.before = [proofs.into(), vec![honest(block(1, 0, 1))]].concat();
+    model.before.extend((2..=6).map(waits));
+    if model.has(Fault::ErasesPeers) {
+        model.before.iter_mut().for_each(|handed| handed.peer = 0);
+    }
+    let of_mallory = (2..=6).map(|root| valid(block(root, 0, 1), MALLORY));
+    model.palette = of_mallory.chain([honest(block(50, 40, 4)), honest(block(40, 0, 1))]).collect();
+    model
+}
+
 /// A chain that comes backwards, longer than what its peer may hold, and one orphan of another
 /// peer.
 pub(super) fn reverse_chain(fault: Option<Fault>) -> Box<dyn Instance> {
@@ -392,7 +414,7 @@ mod tests {
 
     use stateright::Model;
 
-    use super::limits;
+    use super::{limits, vouching};
     use crate::rules::quarantine::model::Firewall;
 
     /// Returns every reason of a verdict that any run of the instance gives.
@@ -417,6 +439,14 @@ mod tests {
         for limit in ["quarantine_full", "evicted", "peer_quota", "too_deep", "expired"] {
             assert!(reasons.contains(limit), "{limit} is not among {reasons:?}");
         }
+        assert!(reasons.contains("second_proposal"), "{reasons:?}");
+    }
+
+    #[test]
+    fn a_proposer_uses_up_what_its_own_blocks_vouch_for() {
+        // Explores the instance about vouching and collects the reasons: one of the proposer's
+        // blocks is ignored, so that what the other peer vouches for is not all there is.
+        let reasons = reasons(&vouching(None));
         assert!(reasons.contains("second_proposal"), "{reasons:?}");
     }
 }

@@ -4,7 +4,7 @@ use super::Fault;
 use super::instances::{
     clock, copies, equivocations, forged_copy, invented, kinds, late, limits, missing, orphans,
     payloads, places, proof_lost, reverse_chain, second_votes, shared_orphans, strangers, turns,
-    votes, votes_wait, window,
+    votes, votes_wait, vouching, window,
 };
 use crate::hazard;
 use crate::rules::{Rule, Twin};
@@ -138,6 +138,30 @@ pub(in crate::rules) const RULES: &[Rule] = &[
                 "one block of a proposer is passed on",
                 "every valid block of one slot and proposer is passed on to peers"
             ),
+        ],
+    },
+    Rule {
+        name: "what_is_built_on_is_let_in",
+        claim: "two blocks of a slot and proposer are kept, and a proven peer with its key vouches \
+                for all that it may: the one that another proven peer builds on is let in",
+        states: 8570,
+        model: || Box::new(vouching(None)),
+        twins: &[
+            Twin {
+                name: "nobody_vouches",
+                hazard: &hazard::A18,
+                claim: "the bound on blocks of one slot and proposer is the same for all that are \
+                        waited for, whoever makes the blocks that wait",
+                model: || Box::new(vouching(Some(Fault::NobodyVouches))),
+                breaks: &[Breaks::Property("what an honest peer builds on is let in")],
+            },
+            Twin {
+                name: "all_vouch_as_one",
+                hazard: &hazard::A18,
+                claim: "what blocks that wait vouch for is counted for all peers together",
+                model: || Box::new(vouching(Some(Fault::ErasesPeers))),
+                breaks: &[Breaks::Property("what an honest peer builds on is let in")],
+            },
         ],
     },
     Rule {

@@ -18,6 +18,7 @@
 //! | few blocks of one proposer are imported | at most `imports` blocks of a slot and proposer are on the way into Clearance or there |
 //! | one block of a proposer is passed on | at most one verdict for a slot and proposer says `relay` |
 //! | what others wait for is let in | no block is refused by its peer's quota while held items wait for it |
+//! | what an honest peer builds on is let in | no block is ignored as a further proposal while a block of a peer below its share waits for it |
 //! | nothing waits beyond its patience | an item that waits was handed in less than `patience` slots ago |
 //! | no valid item is rejected | an item with nothing wrong is accepted, ignored or dropped |
 //! | one vote of a validator is accepted | of the single votes of one validator and target epoch |
@@ -51,6 +52,8 @@ enum Fault {
     AnyProposals,
     /// Whatever is accepted is passed on.
     RelaysAll,
+    /// The bound on blocks of one slot and proposer holds whoever builds on a block.
+    NobodyVouches,
     /// The quota of a peer is looked at before the item is judged.
     QuotaFirst,
     /// What waits is never given up.

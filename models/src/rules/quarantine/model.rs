@@ -119,6 +119,7 @@ pub(super) struct Log {
     pub(super) shown: BTreeSet<ToyRoot>,
     pub(super) parked_again: bool,
     pub(super) refused_what_is_awaited: bool,
+    pub(super) ignored_what_is_built_on: bool,
 }
 
 /// The machine and its surroundings.

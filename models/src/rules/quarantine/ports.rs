@@ -88,6 +88,16 @@ impl Firewall {
                 let has_voted = accepted.any(|other| self.palette[*other].voter() == Some(voter));
                 has_voted.then_some(Verdict::Ignore(IgnoreReason::SecondVote))
             }
+            Fault::NobodyVouches => {
+                let block = handed.block()?;
+                let kept = state.log.cleared.iter().filter(|other| other.slot == block.slot);
+                let bound = if self.is_awaited(state, number) {
+                    self.limits.awaited_equivocations
+                } else {
+                    self.limits.equivocations
+                };
+                (kept.count() >= bound).then_some(Verdict::Ignore(IgnoreReason::SecondProposal))
+            }
             Fault::KeyIsRoot => {
                 let root = handed.block()?.root;
                 let is_sent = |(other, number): (&super::model::Handed, usize)| {
@@ -335,10 +345,23 @@ impl Firewall {
         }
         let relay = matches!(verdict, Verdict::Accept { relay: true, .. });
         let word = Word { class: verdict.class(), reason: verdict.reason(), relay };
+        if word.reason == IgnoreReason::SecondProposal.word() {
+            state.log.ignored_what_is_built_on |= self.is_built_on(state, id as usize);
+        }
         state.log.items[id as usize].verdicts.push(word);
         if let Verdict::Accept { .. } = verdict {
             state.log.accepted.push(id as usize);
         }
+    }
+
+    /// Returns whether a block that a peer below its share has handed in waits for this one.
+    fn is_built_on(&self, state: &State, number: usize) -> bool {
+        let Some(root) = self.palette[number].block().map(|block| block.root) else { return false };
+        let mut items = self.palette.iter().zip(&state.log.items);
+        items.any(|(handed, history)| {
+            let waits = history.sent.is_some() && history.verdicts.is_empty();
+            handed.in_share && waits && handed.block().is_some_and(|block| block.parent == root)
+        })
     }
 
     fn note_parked(&self, state: &mut State, number: Option<usize>, why: PendingReason) {

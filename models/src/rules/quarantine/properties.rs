@@ -37,6 +37,9 @@ pub(super) fn all() -> Vec<Property<Firewall>> {
         always("few blocks of one proposer are imported", few_imports),
         always("one block of a proposer is passed on", one_is_passed_on),
         always("what others wait for is let in", |_, state| !state.log.refused_what_is_awaited),
+        always("what an honest peer builds on is let in", |_, state| {
+            !state.log.ignored_what_is_built_on
+        }),
         always("nothing waits beyond its patience", patience_ends),
         always("no valid item is rejected", |model, state| {
             let items = model.palette.iter().zip(&state.log.items);
