@@ -290,12 +290,12 @@ fn ids(lines: &[String]) -> Vec<&str> {
 
 #[test]
 fn a_run_ends_with_its_budget_says_what_it_left_and_goes_on_from_there() {
-    // Gives the one-shot's runs on real threads a second; one is recorded to take longer. Then goes on
+    // Gives the broker's checks under loom a second; one is recorded to take several. Then goes on
     // without a budget, and again when nothing is left. The union is what a run at once has.
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path().join("state.json");
     let state = state.to_str().expect("a plain path");
-    let which = ["--protocol", "oneshot", "--engine", "std"];
+    let which = ["--protocol", "broker", "--engine", "loom"];
     let selection = [&which[..], &["--resume", state]].concat();
     let listed = text(&check(&[&which[..], &["--list"]].concat()).stdout).lines().count();
 

@@ -358,7 +358,7 @@ fn a_clock_that_is_put_right_keeps_what_blocks_up_to_the_next_slot_include() {
     }
     let kept = |pool: &Pool| {
         let mut slots = (13..=15).filter(|slot| !pool.candidates([(*slot, 1)]).covered.is_empty());
-        (slots.next(), slots.last())
+        (slots.next(), slots.next_back())
     };
     for (slot, expected) in [(13, (Some(13), Some(15))), (12, (Some(13), None))] {
         pool.handle(&(), Event::Tick { slot });
