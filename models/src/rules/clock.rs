@@ -44,6 +44,8 @@ const BLOCK: ToyRoot = 1;
 
 const COUNTS: &str = "a vote of the last slot counts";
 const HELD: &str = "an attestation of the last slot is held";
+const BOOSTED: &str = "a block in time is boosted";
+const GOES: &str = "what a wrong clock lets in goes";
 const JITTER: &str = "a clock one slot back changes nothing";
 
 /// What goes wrong at a port of a machine.
@@ -78,6 +80,10 @@ impl Clock {
 #[derive(Clone, Debug)]
 struct Corrected {
     fault: Option<Fault>,
+    /// How many votes come that are not of a wrong slot, at most [`VOTES`].
+    votes: u8,
+    /// Whether one of a wrong slot comes.
+    strays: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -200,7 +206,7 @@ impl Bounded for Corrected {
         BTreeMap::from([
             ("slots", (END - START + 1).to_string()),
             ("times_far_ahead", TIMES.to_string()),
-            ("votes", VOTES.to_string()),
+            ("votes", self.votes.to_string()),
         ])
     }
 
@@ -270,10 +276,11 @@ impl Model for Corrected {
         let others = clocks.filter(|clock| *clock != state.clock);
         let may_be = |clock: &Clock| *clock != Clock::FarAhead || state.wrong < TIMES;
         actions.extend(others.filter(may_be).map(Action::Clock));
-        actions.extend((state.votes < VOTES).then_some(Action::Vote));
+        actions.extend((state.votes < self.votes).then_some(Action::Vote));
         let is_due = state.clock == Clock::Right && state.last.1 < state.now;
         actions.extend(is_due.then_some(Action::Block));
-        actions.extend((state.is_wrong() && !state.strayed).then_some(Action::Stray));
+        let may_stray = self.strays && !state.strayed;
+        actions.extend((state.is_wrong() && may_stray).then_some(Action::Stray));
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
@@ -316,10 +323,10 @@ impl Model for Corrected {
             always(HELD, |_, state| {
                 state.is_wrong() || state.pool.len() >= usize::from(state.hold)
             }),
-            always("a block in time is boosted", |_, state| {
+            always(BOOSTED, |_, state| {
                 state.boosted.is_none() || state.fork_choice.proposer_boost_root() == state.boosted
             }),
-            always("what a wrong clock lets in goes", |_, state| {
+            always(GOES, |_, state| {
                 let queued = state.fork_choice.queued_attestations();
                 (state.is_wrong() || state.pool.len() <= usize::from(state.hold))
                     && (state.clock != Clock::Right || queued == 0)
@@ -330,7 +337,12 @@ impl Model for Corrected {
 }
 
 fn corrected(fault: Option<Fault>) -> Box<dyn Instance> {
-    Box::new(Corrected { fault })
+    Box::new(Corrected { fault, votes: VOTES, strays: true })
+}
+
+/// Without votes of the last slot, whose loss is seen as early as what else is lost.
+fn without_votes(fault: Fault, strays: bool) -> Box<dyn Instance> {
+    Box::new(Corrected { fault: Some(fault), votes: 0, strays })
 }
 
 pub(super) const RULES: &[Rule] = &[Rule {
@@ -353,6 +365,22 @@ pub(super) const RULES: &[Rule] = &[Rule {
             claim: "the attestation pool stays at the largest slot that the clock has shown",
             model: || corrected(Some(Fault::PoolStays)),
             breaks: &[Breaks::Property(HELD)],
+        },
+        Twin {
+            name: "no_boost_after_a_wrong_clock",
+            hazard: &hazard::A19,
+            claim: "the fork choice stays at the largest slot that the clock has shown, and blocks \
+                    come and no votes",
+            model: || without_votes(Fault::ForkChoiceStays, false),
+            breaks: &[Breaks::Property(BOOSTED)],
+        },
+        Twin {
+            name: "what_came_too_early_stays",
+            hazard: &hazard::A19,
+            claim: "the attestation pool stays at the largest slot that the clock has shown, and a \
+                    vote of a wrong slot comes alone",
+            model: || without_votes(Fault::PoolStays, true),
+            breaks: &[Breaks::Property(GOES)],
         },
         Twin {
             name: "jitter_is_followed",

@@ -29,7 +29,8 @@ use crate::verdict::{
 
 impl<C: Consensus> Quarantine<C> {
     /// Judges a gossip vote. One that differs from the first of its place is ignored by its topic,
-    /// whatever is wrong with it. It is checked all the same, as the two may be an offence.
+    /// whatever is wrong with it. If nothing is wrong with the blocks that it names, it is checked
+    /// all the same, as the two may be an offence.
     pub(super) fn judge_vote(&self, consensus: &C, header: &VoteHeader<C::Root>) -> Judgement<C> {
         use Judgement::AwaitSlot;
         let (vote, target) = (&header.vote, header.vote.target);
